@@ -48,10 +48,12 @@ pub const OWNER: &str = "pso-gen.io/owner";
 pub const ARGO_CD: &str = "argocd.argoproj.io/";
 /// Prefixes of the keys that change the protection of containers by the kernel. Later versions of Kubernetes have fields.
 /// <https://kubernetes.io/docs/reference/labels-annotations-taints/#apparmor>
-pub const PROTECTION: [&str; 3] = [
+pub const PROTECTION: [&str; 5] = [
     "container.apparmor.security.beta.kubernetes.io/",
     "container.seccomp.security.alpha.kubernetes.io/",
     "seccomp.security.alpha.kubernetes.io/",
+    "seccomp-profile.kubernetes.cri-o.io",
+    "io.kubernetes.cri-o.",
 ];
 /// The last day in the form that kube-janitor reads. It deletes objects that were applied by hand.
 /// <https://codeberg.org/hjacobs/kube-janitor>

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A component with one of everything, one that runs its image's command, and a job that is like the first.
-const PARTS: &str = "volumes:\n  data: {class: pure-block, size: 1Gi, owner: \"1000:1000\"}\ncomponents:\n  web: {image: example.com/web:1.0.0, user: 1000, pods: one, command: [run], ports: {http: 8080}, env: {SET: x}, reserved: [OWN_*, EXACT], mounts: {data: /data}, files: {/etc/web/a: run.sh}, writable: {/tmp: 16Mi, /run/web: 16Mi}, before: [{name: one, command: [x], env: {STEP: x}}]}\n  plain: {image: example.com/plain:1.0.0, user: 1000}\n  script: {image: example.com/script:1.0.0, user: 1000, script: run.sh}\njobs: {j: {like: web, command: [x], when: asked, env: {JOB: x}}, other: {image: example.com/o:1.0.0, user: 1000, command: [x], when: asked, mounts: {data: /data}}}\n";
+const PARTS: &str = "volumes:\n  data: {class: pure-block, size: 1Gi, owner: \"1000:1000\"}\ncomponents:\n  web: {image: example.com/web:1.0.0, user: 1000, pods: one, command: [run], ports: {http: 8080}, env: {SET: x}, reserved: [OWN_*, EXACT], reservedArgs: [--datadir, --loose-*, -h], mounts: {data: /data}, files: {/etc/web/a: run.sh}, writable: {/tmp: 16Mi, /run/web: 16Mi}, before: [{name: one, command: [x], env: {STEP: x}}]}\n  plain: {image: example.com/plain:1.0.0, user: 1000}\n  script: {image: example.com/script:1.0.0, user: 1000, script: run.sh}\njobs: {j: {like: web, command: [x], when: asked, env: {JOB: x}}, other: {image: example.com/o:1.0.0, user: 1000, command: [x], when: asked, mounts: {data: /data}}}\n";
 /// Resources that a sidecar has to have.
 const ENOUGH: &str = "resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}, image: \"example.com/b:1.0.0\"";
 
@@ -17,12 +17,26 @@ fn an_addition_leaves_what_the_app_has() {
         "files: {/tmp/x: {content: x}, /etc/web/b: {secret: s/k}, /data2: {configMap: c/k}}",
         "files: {/x: {content: x, mode: \"0777\"}}",
         "mounts: {/etc/webs: {secret: s}, /tmp/in: {configMap: c}}",
-        "args: [x]",
+        "args: [x, -x, --, --host=h]",
+        "env: {L: {field: \"metadata.labels['app.kubernetes.io/name']\"}}",
     ] {
         assert_eq!(with("web", good).errors, Vec::<String>::new(), "{good}");
     }
     for (bad, words) in [
         ("env: {SET: y}", "the app sets `SET` itself"),
+        ("env: {PATH: /x}", "decides which programs"),
+        ("env: {LD_PRELOAD: /x.so}", "decides which programs"),
+        ("env: {A: {field: \"metadata.labels['a b']\"}}", "a field of the pod"),
+        ("env: {A: {field: \"metadata.annotations['']\"}}", "a field of the pod"),
+        ("args: [--datadir=/tmp/db]", "sets `--datadir`"),
+        ("args: [--datad, /tmp/db]", "sets `--datadir`"),
+        ("args: [--loose_datadir=/tmp/db]", "sets `--loose-*`"),
+        ("args: [-h/tmp/db]", "sets `-h`"),
+        ("files: {/bin/sh: {content: x}}", "files that the image needs"),
+        ("files: {\"/x\\n\": {content: x}}", "a control character"),
+        ("files: {/etc/php/zz-pso-session.ini: {content: x}}", "reserved for the app's scripts"),
+        ("mounts: {/usr/local/bin: {secret: s}}", "files that the image needs"),
+        ("annotations: {io.kubernetes.cri-o.Devices: /dev/fuse}", "the protection"),
         ("env: {STEP: y}", "the app sets `STEP` itself"),
         ("env: {JOB: y}", "the app sets `JOB` itself"),
         ("env: {OWN_: y}", "`OWN_` is a variable of the image"),
@@ -88,7 +102,7 @@ fn a_sidecar_fits_into_the_pods() {
         ("name: b, ports: {http: 8081}", "the port name `http` is taken"),
         ("name: b, ports: {more: 0}", "the number 0"),
         ("name: b, ports: {MORE: 8081}", "at most 15 lower-case letters"),
-        ("name: b, user: 0", "at least 1"),
+        ("name: b, user: 0", "from 1 to 2147483647"),
         ("name: b, volumes: {date: /d}", "does not mount the volume `date`"),
         ("name: b, volumes: {data: /proc/x}", "belongs to the system"),
         ("name: b, volumes: {data: /d}, files: {/d/x: {content: x}}", "inside the volume at `/d`"),

@@ -29,7 +29,7 @@ pub(super) const FILE: &str = "blueprint.yaml";
 pub(super) const PART_FILE: &str = "part.yaml";
 
 /// The fields that a job inherits from the component that it is `like`.
-const INHERITED: [&str; 11] = [
+const INHERITED: [&str; 12] = [
     "image",
     "user",
     "group",
@@ -40,6 +40,7 @@ const INHERITED: [&str; 11] = [
     "readOnlyRoot",
     "egress",
     "reserved",
+    "reservedArgs",
     "resources",
 ];
 

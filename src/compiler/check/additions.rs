@@ -10,6 +10,9 @@ use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::spec::{AddedFile, AddedFolder, AddedValue, Additions};
 use crate::contract::{annotation, label};
 
+/// Variables by which a shell or the dynamic linker finds what it runs.
+const EVERYWHERE: [&str; 4] = ["PATH", "LD_*", "BASH_ENV", "ENV"];
+
 /// Returns the additions that the app cannot have.
 pub(super) fn additions(app: &App) -> Vec<Diagnostic> {
     let mut checker = Checker { app, found: Vec::new() };
@@ -23,6 +26,7 @@ pub(super) fn additions(app: &App) -> Vec<Diagnostic> {
         checker.sources(part, &[], &additions.files, &additions.mounts);
         checker.keys(part, additions);
         checker.arguments(part, program, additions);
+        checker.options(part, program, additions);
         match component {
             Some(component) => checker.sidecars(part, component, &additions.sidecars),
             None => checker.job(part, program, additions),
@@ -62,8 +66,7 @@ impl<'a> Checker<'a> {
         let reached = self.reached(part);
         let steps = component.into_iter().flat_map(|component| &component.serving.before);
         for name in additions.env.keys() {
-            let sets =
-                reached.iter().any(|program| program.env.get(name).is_some_and(Option::is_some));
+            let sets = reached.iter().any(|program| program.env.contains_key(name));
             let in_a_step = steps.clone().any(|step| step.env.contains_key(name));
             let reserves = reached.iter().any(|program| program.reserves(name));
             let message = if sets || in_a_step {
@@ -72,6 +75,11 @@ impl<'a> Checker<'a> {
                 format!(
                     "`{name}` is a variable of the image or the scripts, and reserved for the app"
                 )
+            } else if EVERYWHERE.iter().any(|start| match start.strip_suffix('*') {
+                Some(start) => name.starts_with(start),
+                None => name == start,
+            }) {
+                format!("`{name}` decides which programs the app's scripts run")
             } else {
                 continue;
             };
@@ -170,6 +178,18 @@ impl<'a> Checker<'a> {
             _ => return,
         };
         self.report(part, &["args"], &message, "remove it");
+    }
+
+    /// Refuses options that move the data or the port, or that open the app to everyone.
+    fn options(&mut self, part: &str, program: &Program, additions: &Additions) {
+        for (index, argument) in additions.args.iter().enumerate() {
+            if let Some(option) = program.reserved_option(argument) {
+                let message =
+                    format!("`{argument}` sets `{option}`, which is reserved for the app");
+                let at = index.to_string();
+                self.report(part, &["args", &at], &message, "remove it");
+            }
+        }
     }
 
     /// Checks what only components can have.

@@ -114,7 +114,10 @@ fn gather(node: &Node, path: &str, document: &Node, found: &mut Vec<Diagnostic>)
     for entry in node.entries().unwrap_or_default() {
         let at = format!("{path}.{}", entry.key);
         let value = &entry.value;
+        // In place of that of the app, an empty one lifts it.
+        let is_meant = entry.key == "place" && path.starts_with("spec.components.");
         let nothing = match &value.value {
+            _ if is_meant => None,
             Value::List(items) if items.is_empty() => Some("list"),
             Value::Map(entries) if entries.is_empty() => Some("mapping"),
             _ => None,

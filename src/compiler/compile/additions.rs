@@ -38,13 +38,12 @@ pub(super) fn apply(
     let Some(additions) = app.additions.get(name) else { return Vec::new() };
     let Additions { env, files, mounts, args, sidecars, .. } = additions;
     let mut sources = Sources::new();
-    let own = mounts_of(name, files, mounts, &mut sources, volumes);
+    let own = mounts_of(files, mounts, &mut sources, volumes);
     container.volume_mounts = joined(container.volume_mounts.take(), own).map(sorted);
     container.env = joined(container.env.take(), environment(env));
     container.args = joined(container.args.take(), args.iter().cloned());
     let beside = |sidecar: &Sidecar| {
-        let owner = format!("{name}.{}", sidecar.name);
-        let own = mounts_of(&owner, &sidecar.files, &sidecar.mounts, &mut sources, volumes);
+        let own = mounts_of(&sidecar.files, &sidecar.mounts, &mut sources, volumes);
         beside(app, program, sidecar, own)
     };
     let beside = sidecars.iter().map(beside).collect();
@@ -56,9 +55,8 @@ fn joined<T>(first: Option<Vec<T>>, rest: impl IntoIterator<Item = T>) -> Option
     some(first.into_iter().flatten().chain(rest).collect())
 }
 
-/// Returns the mounts of the files and folders of one container. `owner` keeps its contents apart from those of others.
+/// Returns the mounts of the files and folders of one container.
 fn mounts_of(
-    owner: &str,
     files: &BTreeMap<String, AddedFile>,
     folders: &BTreeMap<String, AddedFolder>,
     sources: &mut Sources,
@@ -79,8 +77,8 @@ fn mounts_of(
                 mounts.push(mount(volume_name(&source), path, Some(key.to_owned())));
                 sources.entry(source).or_default().insert(key.to_owned());
             }
-            Some(FileSource::Content(_)) => {
-                let key = content_key(owner, path);
+            Some(FileSource::Content(text)) => {
+                let key = content_key(path, text, file.mode());
                 volumes.file(&key, file.mode());
                 mounts.push(mount(config::VOLUME.to_owned(), path, Some(key)));
             }
@@ -134,35 +132,31 @@ fn volume((source, keys): (&Source, &BTreeSet<String>)) -> Volume {
 
 /// Returns the contents in the app file, by their keys in the app's ConfigMap.
 pub(super) fn contents(app: &App) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    let of = |owner: String, files: &'_ BTreeMap<String, AddedFile>| {
-        let content = |(path, file): (&String, &_)| match AddedFile::source(file)? {
-            FileSource::Content(text) => Some((content_key(&owner, path), text.to_owned())),
-            FileSource::Key(_) => None,
-        };
-        files.iter().filter_map(content).collect::<Vec<_>>()
-    };
-    let all = app.additions.iter().flat_map(move |(name, additions)| {
-        let sidecars = additions.sidecars.iter();
-        let beside = sidecars.map(|sidecar| (format!("{name}.{}", sidecar.name), &sidecar.files));
-        let all = std::iter::once((name.clone(), &additions.files)).chain(beside);
-        all.flat_map(|(owner, files)| of(owner, files)).collect::<Vec<_>>()
-    });
-    all.map(|(key, text)| (key.into(), text.into()))
+    let of_programs = app.additions.values().flat_map(|additions| &additions.files);
+    let sidecars = app.additions.values().flat_map(|additions| &additions.sidecars);
+    let of_sidecars = sidecars.flat_map(|sidecar| &sidecar.files);
+    of_programs.chain(of_sidecars).filter_map(|(path, file)| match file.source()? {
+        FileSource::Content(text) => {
+            Some((content_key(path, text, file.mode()).into(), text.into()))
+        }
+        FileSource::Key(_) => None,
+    })
 }
 
-/// Returns the key of a content: its file's name, for people, and a hash of where it is.
-fn content_key(owner: &str, path: &str) -> String {
+/// Returns the key of a content: its file's name, for people, and a hash. Components with the same file share it.
+fn content_key(path: &str, text: &str, mode: i32) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let file = path.rsplit('/').next().unwrap_or_default();
     let file: String = file.chars().map(plain).take(READABLE).collect();
-    format!("{owner}.{}.{file}", short(&Sha256::digest(format!("{owner}{path}"))))
+    format!("added.{}.{file}", short(&Sha256::digest(format!("{path}\n{mode}\n{text}"))))
 }
 
 fn environment(env: &BTreeMap<String, AddedValue>) -> impl Iterator<Item = EnvVar> {
     env.iter().map(|(name, value)| {
         let mut variable = EnvVar { name: name.clone(), ..EnvVar::default() };
         if let AddedValue::Text(text) = value {
-            variable.value = Some(text.clone());
+            // Kubernetes replaces `$(NAME)` in a value, and `$$` by `$`.
+            variable.value = Some(text.replace('$', "$$"));
         }
         variable.value_from = from(value);
         variable

@@ -262,12 +262,13 @@ pub struct Sidecar {
     #[serde(default)]
     #[schemars(extend("additionalProperties" = {"type": "string", "format": "path"}))]
     pub volumes: BTreeMap<String, String>,
-    /// Ports by name, such as `metrics: 9205`.
+    /// Ports by name, such as `metrics: 9205`. The app's NetworkPolicies keep other pods from connecting to them: add a
+    /// policy of your own for those that may.
     #[serde(default)]
     pub ports: BTreeMap<String, u16>,
     /// User ID that it runs as, other than 0. If omitted, that of the component.
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub user: Option<u32>,
     /// Whether the image's own files are read-only.
     #[serde(default = "yes")]

@@ -280,9 +280,10 @@ pub const POD_FIELDS: [&str; 9] = [
 
 /// Returns whether a variable can contain a field of a pod.
 pub fn is_pod_field(field: &str) -> bool {
-    field.starts_with("metadata.labels[")
-        || field.starts_with("metadata.annotations[")
-        || POD_FIELDS.contains(&field)
+    let key = ["metadata.labels['", "metadata.annotations['"]
+        .iter()
+        .find_map(|start| field.strip_prefix(start)?.strip_suffix("']"));
+    key.is_some_and(is_label_key) || POD_FIELDS.contains(&field)
 }
 
 /// Returns whether a text is a relative path of plain names that stays below where it starts.

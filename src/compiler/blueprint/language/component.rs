@@ -79,6 +79,11 @@ pub struct Program {
     /// read. `MYSQL_*` stands for all that begin with `MYSQL_`.
     #[serde(default)]
     pub reserved: Vec<String>,
+    /// Options that an app file may not add to `args`: those that the script sets, or that move the data. `--defaults-*`
+    /// stands for all that begin with `--defaults-`. An option that is shortened, has `_` for `-`, or its value behind `=`
+    /// counts as well.
+    #[serde(default)]
+    pub reserved_args: Vec<String>,
     /// CPU and memory.
     #[serde(default)]
     pub resources: Resources,
@@ -91,6 +96,21 @@ impl Program {
             Some(start) => variable.starts_with(start),
             None => variable == reserved,
         })
+    }
+
+    /// Returns the reserved option that an argument sets.
+    pub fn reserved_option(&self, argument: &str) -> Option<&str> {
+        let option = argument.split('=').next().unwrap_or_default().replace('_', "-");
+        let is_long = option.starts_with("--");
+        let sets = |reserved: &&String| match reserved.strip_suffix('*') {
+            Some(start) => option.starts_with(start),
+            None if reserved.starts_with("--") => {
+                is_long && option.len() > 2 && reserved.starts_with(&option)
+            }
+            // The value of a short option may follow at once.
+            None => !is_long && option.starts_with(reserved.as_str()),
+        };
+        self.reserved_args.iter().find(sets).map(String::as_str)
     }
 }
 

@@ -8,6 +8,11 @@ const SYSTEM: [&str; 5] = ["/dev", "/proc", "/sys", "/pso", "/run/secrets/kubern
 /// Folders that an image cannot do without.
 const IMAGE: [&str; 9] =
     ["/bin", "/etc", "/lib", "/lib64", "/run", "/sbin", "/usr", "/usr/lib", "/var"];
+/// Folders of programs, which the image and the app's scripts run.
+const PROGRAMS: [&str; 6] =
+    ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+/// How the names of the files begin that the app's scripts write.
+const SCRIPTS: [&str; 2] = ["pso-", "zz-pso"];
 /// Links of usual images, and where they lead.
 const LINKS: [(&str, &str); 2] = [("/var/run", "/run"), ("/var/lock", "/run/lock")];
 
@@ -47,7 +52,13 @@ fn alone(path: &str) -> Option<(String, String)> {
         Some((format!("`{path}` contains `:`, which Kubernetes does not accept"), another))
     } else if let Some(system) = system {
         Some((format!("`{system}` belongs to the system of the container"), another))
-    } else if IMAGE.contains(&real.as_str()) {
+    } else if path.contains(char::is_control) {
+        Some(("the path contains a control character".to_owned(), another))
+    } else if steps.last().is_some_and(|name| SCRIPTS.iter().any(|start| name.starts_with(start))) {
+        Some((format!("`{path}` has a name that is reserved for the app's scripts"), another))
+    } else if IMAGE.contains(&real.as_str())
+        || PROGRAMS.iter().any(|folder| real == **folder || is_inside(&real, folder))
+    {
         Some((format!("`{path}` has files that the image needs"), another))
     } else {
         None
