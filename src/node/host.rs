@@ -34,7 +34,7 @@ pub trait Host: Send + Sync + Debug {
     /// Returns all state files.
     async fn staged(&self) -> Result<Vec<StagedVolume>, HostError>;
 
-    /// Returns the records of the connections that the node service has made itself, over NVMe/TCP. iscsid keeps those of
+    /// Returns the records of the connections that the node service has begun over NVMe/TCP. iscsid keeps those of
     /// iSCSI.
     async fn connected(&self) -> Result<Vec<Connection>, HostError>;
 

@@ -238,11 +238,12 @@ async fn lead(
     // A drained effect saves the next process the search for its outcome.
     let drained = async {
         reconciler.drained().await;
-        if let Some(attacher) = &mut attacher {
-            attacher.drained().await;
+        match &mut attacher {
+            Some(attacher) => attacher.drained().await,
+            None => true,
         }
     };
-    let drained = tokio::time::timeout(DRAIN, drained).await.is_ok();
+    let drained = tokio::time::timeout(DRAIN, drained).await.unwrap_or(false);
     // Otherwise the next leader waits, as after a crash.
     if drained {
         registrar.end().await;

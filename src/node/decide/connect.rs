@@ -93,7 +93,7 @@ enum Records {
     Kept,
 }
 
-/// How a disk stands to the volume.
+/// What a check of the identity of a disk has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DiskIdentity {
     /// Recorded and answered identity are the volume's.
@@ -183,7 +183,7 @@ impl Connect {
             let name = disk.name.clone();
             let asked = self.identities.get(&(name.clone(), address));
             let is_due = matches!(asked, Some(Err((when, _))) if now.saturating_sub(*when) >= RETRY_INTERVAL);
-            let Some(standing) = self.disk_identity(disk).filter(|_| !is_due) else {
+            let Some(identity) = self.disk_identity(disk).filter(|_| !is_due) else {
                 return Ok(Some(Effect::Inquire { disk: name, address }));
             };
             let delete = Some(Effect::DeleteDisk { disk: name, address });
@@ -192,7 +192,7 @@ impl Connect {
             }
             // Kernel and disk agree. Either it was there before an earlier volume left, and is of no use; or the
             // attachment is out of date, and the disk is a path of a volume in use.
-            if standing == DiskIdentity::Foreign {
+            if identity == DiskIdentity::Foreign {
                 let is_used = !disk.holders.is_empty()
                     || view.mounts.iter().any(|mount| mount.number == disk.number);
                 if is_used || self.cleared.contains(&address) {
@@ -204,7 +204,7 @@ impl Connect {
         Ok(None)
     }
 
-    /// Returns how a disk stands to the volume; none if it has not been asked.
+    /// Returns what the check of a disk has found; none if it has not been asked.
     fn disk_identity(&self, disk: &Disk) -> Option<DiskIdentity> {
         let key = (disk.name.clone(), disk.address?);
         let recorded = disk.wwid.as_ref() == Some(&self.wwid);

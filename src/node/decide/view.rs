@@ -68,8 +68,8 @@ pub struct Session {
 }
 
 /// A record that the node service connects this node to a port of an array over NVMe/TCP, until the next boot. It is written
-/// before the log-in and says which controllers are its own: an admin, or the host at its boot, may have connected others to
-/// the same array.
+/// before the log-in, and again after it has succeeded: an admin, or the host at its boot, may have connected other
+/// controllers to the same array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
     /// The array's name.

@@ -1,5 +1,5 @@
-//! Records of the connections that the node service has made over NVMe/TCP, one file for each, in one folder of the host.
-//! Files are written whole or not at all.
+//! Records of the connections that the node service has begun over NVMe/TCP, and whether they were made, one file for
+//! each, in one folder of the host. Files are written whole or not at all.
 
 use std::io;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use super::claim_view::ClaimView;
 use super::effect::Effect;
 use super::object::claim_uid;
 use super::persistent_volume::{BackingVolume, backing_volume, quantity};
-use super::restore_point::{self, RestorePoint, RestoreSearch};
+use super::restore_point::{self, RestorePoint, RestoreSearch, UnknownArray};
 use super::setup::{ClassSetup, Import};
 use crate::contract::annotation;
 use crate::contract::name::SNAPSHOT_GROUP;
@@ -152,7 +152,11 @@ fn restore(
         RestoreSearch::Read(Err(why)) => return Err(not_there(why)),
         RestoreSearch::Read(Ok(ids)) => {
             let array = restore_point::array_with_id(view.arrays, &ids.array);
-            let array = array.map_err(|why| not_there(&why))?.to_owned();
+            let array = array.map_err(|unknown| match unknown {
+                UnknownArray::MayBeDown(why) => wrong(&why),
+                UnknownArray::None(why) => not_there(&why),
+            })?;
+            let array = array.to_owned();
             let (array_id, id) = (ids.array.clone(), ids.snapshot.clone());
             return Err(Unknown::NotRead(Effect::FindSnapshot { array, array_id, id }));
         }

@@ -113,8 +113,20 @@ fn ids(handle: &str) -> Option<(&str, &str)> {
     handle.split_once('/').filter(|(array, id)| is_id(array) && is_id(id))
 }
 
-/// Returns the name of the FlashArray with an id; an error says why there is none.
-pub(super) fn array_with_id<'v>(arrays: &'v [ArrayState], id: &str) -> Result<&'v str, String> {
+/// Why no array is known to have an id; the texts follow the name of a VolumeSnapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum UnknownArray {
+    /// An array that does not answer may have it.
+    MayBeDown(String),
+    /// No array has it.
+    None(String),
+}
+
+/// Returns the name of the FlashArray with an id.
+pub(super) fn array_with_id<'v>(
+    arrays: &'v [ArrayState],
+    id: &str,
+) -> Result<&'v str, UnknownArray> {
     let mut away = Vec::new();
     for state in arrays.iter().filter(|state| state.kind == ArrayKind::FlashArray) {
         match &state.health {
@@ -124,9 +136,11 @@ pub(super) fn array_with_id<'v>(arrays: &'v [ArrayState], id: &str) -> Result<&'
         }
     }
     if away.is_empty() {
-        return Err("is on an array that the storage document does not have".to_owned());
+        let why = "is on an array that the storage document does not have";
+        return Err(UnknownArray::None(why.to_owned()));
     }
-    Err(format!("is on none of the arrays that answer; {}", away.join("; ")))
+    let why = format!("is on none of the arrays that answer; {}", away.join("; "));
+    Err(UnknownArray::MayBeDown(why))
 }
 
 /// Returns the snapshot that an array has for these ids; an error says why a claim of the cluster does not get it.
@@ -272,10 +286,12 @@ mod tests {
             [state("fa1", Health::Down("no route".to_owned())), state("fa2", up("array-1"))];
         assert_eq!(array_with_id(&arrays, "array-1"), Ok("fa2"));
         let away = array_with_id(&arrays, "array-2").expect_err("it may be the one that is away");
-        assert_eq!(away, "is on none of the arrays that answer; fa1: no route");
+        let why = "is on none of the arrays that answer; fa1: no route";
+        assert_eq!(away, UnknownArray::MayBeDown(why.to_owned()));
         arrays[0].health = up("array-3");
         let none = array_with_id(&arrays, "array-2").expect_err("none has it");
-        assert_eq!(none, "is on an array that the storage document does not have");
+        let why = "is on an array that the storage document does not have";
+        assert_eq!(none, UnknownArray::None(why.to_owned()));
     }
 
     #[test]

@@ -162,13 +162,15 @@ impl Attacher {
         }
     }
 
-    /// Ends the watches and the checks of passwords, and waits until all effects in flight have ended.
-    pub(super) async fn drained(&mut self) {
+    /// Ends the watches and the checks of passwords, and waits until all effects in flight have ended. Returns whether no
+    /// request was cut off.
+    pub(super) async fn drained(&mut self) -> bool {
         for watch in self.watches.drain(..) {
             watch.abort();
         }
-        self.password_checks.end().await;
+        let is_complete = self.password_checks.end().await;
         while self.tasks.join_next().await.is_some() {}
+        is_complete
     }
 
     /// Lets the arrays have the CHAP passwords that have changed.

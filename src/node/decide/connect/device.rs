@@ -80,8 +80,8 @@ impl Connect {
         }
         for slave in &map.slaves {
             let disk = view.disks.iter().find(|disk| disk.name == *slave);
-            let standing = disk.and_then(|disk| self.disk_identity(disk));
-            if !matches!(standing, Some(DiskIdentity::Ours | DiskIdentity::Silent)) {
+            let identity = disk.and_then(|disk| self.disk_identity(disk));
+            if !matches!(identity, Some(DiskIdentity::Ours | DiskIdentity::Silent)) {
                 if self.repaired.contains(slave) {
                     return Err(NodeError::new(
                         NodeErrorKind::FailedPrecondition,

@@ -11,8 +11,8 @@ use super::arguments;
 use crate::node::decide::{Device, Effect, HostError, HostErrorKind, Outcome, ScsiAddress};
 use crate::node::request::FsType;
 
-/// For programs that only talk to a daemon.
-pub(super) const DAEMON_TIMEOUT: Duration = Duration::from_secs(20);
+/// For programs that ask a daemon or a device.
+pub(super) const QUERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// For programs that talk to an array or write out a file system.
 pub(super) const ARRAY_TIMEOUT: Duration = Duration::from_secs(60);
 /// For programs that read or write a whole file system.
@@ -47,7 +47,7 @@ impl LinuxHost {
             Effect::InquireNamespace(device) => {
                 let path = self.verified(device)?;
                 let arguments = ["id-ns", &path, "--output-format=json"];
-                let printed = self.run_checked(DAEMON_TIMEOUT, "nvme", &arguments).await?;
+                let printed = self.run_checked(QUERY_TIMEOUT, "nvme", &arguments).await?;
                 let (identity, size) = arguments::namespace(&printed.out).ok_or_else(|| {
                     HostError::failed(format!("nvme id-ns {path} prints neither identity nor size"))
                 })?;
@@ -136,7 +136,7 @@ impl LinuxHost {
         }
         let device = format!("--device=/dev/{disk}");
         let arguments = ["--page=0x83", "--whitelisted", &device];
-        let printed = match self.run_checked(DAEMON_TIMEOUT, "scsi_id", &arguments).await {
+        let printed = match self.run_checked(QUERY_TIMEOUT, "scsi_id", &arguments).await {
             Err(error) if error.kind == HostErrorKind::Missing => {
                 return self.inquire_by_rescan(disk, address).await;
             }
@@ -166,7 +166,7 @@ impl LinuxHost {
         }
         if self.has_multipathd() {
             // A path in no map is no error.
-            let _ = self.run(DAEMON_TIMEOUT, "multipathd", &["del", "path", disk]).await;
+            let _ = self.run(QUERY_TIMEOUT, "multipathd", &["del", "path", disk]).await;
         }
         self.write(&format!("class/scsi_device/{address}/device/delete"), "1".to_owned()).await?;
         Ok(Outcome::Done)
@@ -174,7 +174,7 @@ impl LinuxHost {
 
     /// multipathd answers `fail` with exit code 0 in older versions.
     async fn multipathd(&self, arguments: &[&str]) -> Result<(), HostError> {
-        let printed = self.run_checked(DAEMON_TIMEOUT, "multipathd", arguments).await?;
+        let printed = self.run_checked(QUERY_TIMEOUT, "multipathd", arguments).await?;
         let has_failed = printed.out.lines().any(|line| line.trim().starts_with("fail"));
         if has_failed {
             Err(printed.failed(&format!("multipathd {}", arguments.join(" "))))
@@ -189,9 +189,9 @@ impl LinuxHost {
                 for disk in disks {
                     // With `find_multipaths`, a WWID has to be known before its first path counts.
                     let _ = self
-                        .run(DAEMON_TIMEOUT, "multipath", &["-a", &format!("/dev/{disk}")])
+                        .run(QUERY_TIMEOUT, "multipath", &["-a", &format!("/dev/{disk}")])
                         .await;
-                    let _ = self.run(DAEMON_TIMEOUT, "multipathd", &["add", "path", disk]).await;
+                    let _ = self.run(QUERY_TIMEOUT, "multipathd", &["add", "path", disk]).await;
                 }
                 self.multipathd(&["add", "map", wwid]).await?;
             }
@@ -202,10 +202,10 @@ impl LinuxHost {
                 self.multipathd(&["disablequeueing", "map", name]).await?;
             }
             Effect::ResumeMap(name) => {
-                self.run_checked(DAEMON_TIMEOUT, "dmsetup", &["resume", name]).await?;
+                self.run_checked(QUERY_TIMEOUT, "dmsetup", &["resume", name]).await?;
             }
             Effect::FlushMap(name) => {
-                self.run_checked(DAEMON_TIMEOUT, "multipath", &["-f", name]).await?;
+                self.run_checked(QUERY_TIMEOUT, "multipath", &["-f", name]).await?;
             }
             _ => {}
         }

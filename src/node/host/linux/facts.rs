@@ -3,15 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use super::super::sysfs::{names, word};
 use super::LinuxHost;
-use super::actions::INITIATOR_NAMES;
+use super::actions::{INITIATOR_NAMES, QUERY_TIMEOUT};
 use crate::contract::NodeId;
 use crate::node::check::{HostFacts, KubeletFolder, MultipathFacts, PROGRAMS};
-
-const DAEMON_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl LinuxHost {
     /// Reads what a check needs.
@@ -20,14 +17,14 @@ impl LinuxHost {
         let mut multipath = None;
         if has_multipathd
             && let Ok(printed) =
-                self.run_checked(DAEMON_TIMEOUT, "multipathd", &["show", "config"]).await
+                self.run_checked(QUERY_TIMEOUT, "multipathd", &["show", "config"]).await
         {
             multipath = Some(configuration(&printed.out));
         }
         let mut programs = BTreeSet::new();
         for (program, _) in PROGRAMS {
             // Every program of the list prints something for `--help` or an unknown option, and does nothing.
-            if self.run(DAEMON_TIMEOUT, program, &["--help"]).await.is_ok() {
+            if self.run(QUERY_TIMEOUT, program, &["--help"]).await.is_ok() {
                 programs.insert(program.to_owned());
             }
         }

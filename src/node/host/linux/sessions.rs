@@ -2,7 +2,7 @@
 
 use super::super::record_file;
 use super::LinuxHost;
-use super::actions::{ARRAY_TIMEOUT, DAEMON_TIMEOUT, Done};
+use super::actions::{ARRAY_TIMEOUT, Done, QUERY_TIMEOUT};
 use super::arguments::{self, NO_OBJECTS, RECORD, SESSION_EXISTS};
 use crate::contract::{BlockTransport, ChapPassword};
 use crate::node::decide::{Connection, Effect, HostError, Outcome, RecordPassword};
@@ -24,7 +24,7 @@ impl LinuxHost {
                 let is_there = match password {
                     RecordPassword::Kept => {
                         let printed = self
-                            .run(DAEMON_TIMEOUT, "iscsiadm", &[&base[..], &["show"]].concat())
+                            .run(QUERY_TIMEOUT, "iscsiadm", &[&base[..], &["show"]].concat())
                             .await?;
                         if ![0, NO_OBJECTS].contains(&printed.code) {
                             return Err(printed.failed("iscsiadm"));
@@ -34,12 +34,12 @@ impl LinuxHost {
                     RecordPassword::None | RecordPassword::Given(_) => false,
                 };
                 if !is_there {
-                    self.run_checked(DAEMON_TIMEOUT, "iscsiadm", &[&base[..], &["new"]].concat())
+                    self.run_checked(QUERY_TIMEOUT, "iscsiadm", &[&base[..], &["new"]].concat())
                         .await?;
                 }
                 for (name, value) in RECORD {
                     let update = ["update", "-n", name, "-v", value];
-                    self.run_checked(DAEMON_TIMEOUT, "iscsiadm", &[&base[..], &update].concat())
+                    self.run_checked(QUERY_TIMEOUT, "iscsiadm", &[&base[..], &update].concat())
                         .await?;
                 }
                 if let RecordPassword::Given(password) = password {
@@ -48,7 +48,7 @@ impl LinuxHost {
             }
             Effect::RemoveRecord { target, portal, .. } => {
                 let arguments = ["-m", "node", "-T", target, "-p", portal, "-o", "delete"];
-                let printed = self.run(DAEMON_TIMEOUT, "iscsiadm", &arguments).await?;
+                let printed = self.run(QUERY_TIMEOUT, "iscsiadm", &arguments).await?;
                 if ![0, NO_OBJECTS].contains(&printed.code) {
                     return Err(printed.failed("iscsiadm"));
                 }

@@ -190,3 +190,15 @@ fn a_volume_that_is_complete_does_not_need_its_snapshot_any_more() {
         |effect: &Effect| matches!(effect, Effect::CreatePersistentVolume(_) | Effect::AwaitWatch);
     assert!(effects.iter().any(is_next), "{effects:?}");
 }
+
+/// The volume may have been restored already, but an array that is away cannot say so: nothing is cleaned up.
+#[test]
+fn a_started_restore_waits_for_an_array_that_is_away() {
+    let mut stage = restore("2Gi").asked("fb1");
+    let own = stage.arrays.iter_mut().find(|array| array.name == "fb1").expect("there");
+    own.health = Health::Down("no route".to_owned());
+    stage.step(Input::Changed);
+    let effects = stage.step(Input::Done(Ok(Outcome::VolumeSnapshot(Ok(Box::new(ids()))))));
+    let why = "the VolumeSnapshot before is on none of the arrays that answer; fb1: no route";
+    assert_eq!(refusal(&effects), why, "{effects:?}");
+}
