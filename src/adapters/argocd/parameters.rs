@@ -138,15 +138,22 @@ impl Announcement {
 
 fn form<'s>(path: &str, shape: &'s Shape) -> Form<'s> {
     match &shape.kind {
+        // Ten rarely used fields for each component would hide the others on the page.
+        Kind::Object(_) if is_below(path, "spec.components.") => Form::Yaml,
         Kind::Object(fields) => Form::Fields(fields),
         Kind::List(inner) => item_type(inner).map_or(Form::Yaml, Form::Array),
         Kind::Map { values, .. } => item_type(values).map_or(Form::Yaml, Form::Map),
         // The short form of a volume is split into two fields.
-        Kind::Either(_) if path.starts_with("spec.volumes.") && path.matches('.').count() == 2 => {
+        Kind::Either(_) if is_below(path, "spec.volumes.") => {
             shape.fields().map_or(Form::Yaml, Form::Fields)
         }
         _ => item_type(shape).map_or(Form::Yaml, Form::One),
     }
+}
+
+/// Returns whether a path is that of an entry of a section.
+fn is_below(path: &str, section: &str) -> bool {
+    path.strip_prefix(section).is_some_and(|name| !name.contains('.'))
 }
 
 /// Returns the type of a single value. For a choice, it is the type of its short forms.
