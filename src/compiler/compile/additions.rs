@@ -168,8 +168,9 @@ fn from(value: &AddedValue) -> Option<EnvVarSource> {
     match value {
         AddedValue::Text(_) | AddedValue::Ambiguous => return None,
         AddedValue::Field(path) => {
-            from.field_ref =
-                Some(ObjectFieldSelector { field_path: path.clone(), api_version: None });
+            // Written out: the API server adds it, and server-side apply would take that for another manager's change.
+            let api_version = Some("v1".to_owned());
+            from.field_ref = Some(ObjectFieldSelector { field_path: path.clone(), api_version });
         }
         AddedValue::Key(kind, reference) => {
             let KeyOf { object, key, .. } = kind.key(reference);

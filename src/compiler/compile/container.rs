@@ -301,7 +301,8 @@ pub(super) fn environment(app: &App, env: &IndexMap<String, Option<EnvValue>>) -
                 variable.value_from = Some(EnvVarSource {
                     field_ref: Some(ObjectFieldSelector {
                         field_path: path.clone(),
-                        api_version: None,
+                        // The API server adds it: see `additions`.
+                        api_version: Some("v1".to_owned()),
                     }),
                     ..EnvVarSource::default()
                 });
