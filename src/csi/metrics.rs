@@ -40,7 +40,7 @@ struct Inner {
     without: Family<Labels<1>, Gauge>,
     hanging: Gauge,
     registered: Gauge,
-    /// The arrays of the last survey. Held while values that belong together are written or read.
+    /// The arrays of the last report. Held while values that belong together are written or read.
     arrays: Mutex<Vec<String>>,
 }
 

@@ -145,7 +145,7 @@ impl Process {
     }
 }
 
-/// A run of one process, and perhaps of a former one, in a world.
+/// A run of one process, and perhaps of a former one, with its state of the cluster and the arrays.
 struct Run {
     state: ClusterAndArrays,
     leader: Process,

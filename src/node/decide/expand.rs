@@ -138,7 +138,7 @@ impl Expand {
             return Err(NodeError::new(
                 NodeErrorKind::FailedPrecondition,
                 format!(
-                    "the file system of volume {} is not mounted; it grows when it is staged",
+                    "the file system of volume {} is not mounted; it is expanded when it is staged",
                     self.request.handle
                 ),
             ));

@@ -21,7 +21,7 @@ fn remainder(fs_type: FsType) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct FileSystemExpansion {
     size: Option<u64>,
-    grown: bool,
+    expanded: bool,
 }
 
 impl FileSystemExpansion {
@@ -37,7 +37,9 @@ impl FileSystemExpansion {
         match self.size {
             None => Ok(Some(Effect::ReadFileSystemSize { device, path, fs_type })),
             Some(size) if size >= ready.size => Ok(None),
-            Some(_) if !self.grown => Ok(Some(Effect::ExpandFileSystem { device, path, fs_type })),
+            Some(_) if !self.expanded => {
+                Ok(Some(Effect::ExpandFileSystem { device, path, fs_type }))
+            }
             Some(size) if size.saturating_add(remainder(fs_type)) >= ready.size => Ok(None),
             Some(size) => Err(NodeError::new(
                 NodeErrorKind::Internal,
@@ -58,7 +60,7 @@ impl FileSystemExpansion {
     ) -> Result<(), NodeError> {
         match (effect, outcome) {
             (Effect::ReadFileSystemSize { .. }, Ok(Outcome::Size(size))) => self.size = Some(*size),
-            (Effect::ExpandFileSystem { .. }, Ok(_)) => *self = Self { size: None, grown: true },
+            (Effect::ExpandFileSystem { .. }, Ok(_)) => *self = Self { size: None, expanded: true },
             (Effect::ReadFileSystemSize { .. } | Effect::ExpandFileSystem { .. }, Err(error)) => {
                 return Err(error.clone().into());
             }

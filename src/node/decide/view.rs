@@ -36,19 +36,19 @@ pub struct HostView {
     /// the volume. For NVMe, the namespaces with the volume's identity.
     pub disks: Vec<Disk>,
     /// The multipath maps of the volume, those that contain one of the disks, and those of mounted devices at the
-    /// subject's paths.
+    /// query's paths.
     pub maps: Vec<Map>,
     /// Whether multipathd runs on this host.
     pub multipath: bool,
     /// All mounts in the host's mount namespace, in the order in which they were mounted.
     pub mounts: Vec<Mount>,
-    /// The state file of the subject's staging path.
+    /// The state file of the query's staging path.
     pub state: Option<StagedVolume>,
     /// All other state files.
     pub others: Vec<StagedVolume>,
-    /// The records of the node service's own connections to the target, over NVMe/TCP.
+    /// The records of the connections to the target that the node service has begun, over NVMe/TCP.
     pub recorded: Vec<Connection>,
-    /// What is at the subject's path, without what is mounted elsewhere.
+    /// What is at the query's path, without what is mounted elsewhere.
     pub node: PathNode,
 }
 

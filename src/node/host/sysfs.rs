@@ -218,7 +218,7 @@ impl Sysfs {
         names(self.block(name).join("holders")).into_iter().map(holder).collect()
     }
 
-    /// Returns the disks that concern a subject, and those with one of some numbers.
+    /// Returns the disks that a query asks for, and those with one of some numbers.
     pub(super) fn disks(
         &self,
         query: &HostQuery,
@@ -262,7 +262,7 @@ impl Sysfs {
         scsi.chain(nvme).collect()
     }
 
-    /// Returns the multipath maps that concern a subject.
+    /// Returns the multipath maps that a query asks for.
     pub(super) fn maps(
         &self,
         query: &HostQuery,

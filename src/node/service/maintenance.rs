@@ -111,7 +111,7 @@ impl<H: Host> Inner<H> {
         mut lock: VolumeLock<'b>,
         volume: &VolumeHandle,
         procedure: &mut impl Procedure,
-        hold: Exclusion,
+        exclusion: Exclusion,
     ) -> Result<MaintenanceOutcome, NodeError> {
         let mut seen = None;
         for _ in 0..MAX_STEPS {
@@ -127,7 +127,7 @@ impl<H: Host> Inner<H> {
                 Step::Done => return Ok(MaintenanceOutcome::Done),
                 Step::Fail(error) => return Err(error),
             };
-            if effect.changes_sessions_of().is_none() || hold == Exclusion::Always {
+            if effect.changes_sessions_of().is_none() || exclusion == Exclusion::Always {
                 self.execute_in_sequence(Some(volume), procedure, &effect).await?;
                 continue;
             }

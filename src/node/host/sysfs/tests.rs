@@ -108,7 +108,7 @@ fn disks_are_those_at_the_lun_and_those_with_the_identity() {
     assert_eq!(disks[0].wwid.as_deref(), Some(IDENTITY));
     assert_eq!((disks[0].size, disks[0].live), (1 << 30, true));
     assert_eq!(disks[0].holders[0].uuid, map_uuid(SERIAL));
-    // A device at one of the subject's paths, whatever it is.
+    // A device at one of the query's paths, whatever it is.
     let numbers = BTreeSet::from([DeviceNumber { major: 8, minor: 0 }]);
     let disks = sysfs.disks(&HostQuery::default(), &[], &numbers);
     assert_eq!(disks.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>(), ["sda"]);
