@@ -29,7 +29,7 @@ pub use instantiate::{instantiate, name_of};
 pub use language::{
     Component, EnvValue, Exposure, FileContent, FileMount, HttpProbe, Job, Mount, Pods, Probe,
     ProbeAction, Program, Scale, Schedule, SecretKeys, Serving, Step, Update, When, Writable,
-    blueprint_shape,
+    blueprint_shape, stands_for,
 };
 pub use library::Library;
 pub use load::Blueprint;

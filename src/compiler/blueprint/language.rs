@@ -9,6 +9,7 @@ mod word;
 
 pub use component::{
     Component, HttpProbe, Job, Probe, ProbeAction, Program, Schedule, Serving, Step, Update,
+    stands_for,
 };
 pub(crate) use declaration::{Parameter, Rule, VolumeDeclaration};
 pub use declaration::{SecretKeys, blueprint_shape};

@@ -4,7 +4,7 @@ mod paths;
 mod sidecars;
 
 use super::refused::shown;
-use crate::compiler::blueprint::{App, Component, Program};
+use crate::compiler::blueprint::{App, Component, Program, stands_for};
 use crate::compiler::compile::OWN_LABELS;
 use crate::compiler::diagnostic::{Code, Diagnostic};
 use crate::compiler::spec::{AddedFile, AddedFolder, AddedValue, Additions};
@@ -75,10 +75,7 @@ impl<'a> Checker<'a> {
                 format!(
                     "`{name}` is a variable of the image or the scripts, and reserved for the app"
                 )
-            } else if EVERYWHERE.iter().any(|start| match start.strip_suffix('*') {
-                Some(start) => name.starts_with(start),
-                None => name == start,
-            }) {
+            } else if EVERYWHERE.iter().any(|pattern| stands_for(pattern, name)) {
                 format!("`{name}` decides which programs the app's scripts run")
             } else {
                 continue;

@@ -4,19 +4,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Returns whether a name with dots can be resolved to, or is the IPv4 address of, a server outside the pod.
 pub(super) fn is_server(text: &str) -> bool {
-    match text.parse::<Ipv4Addr>() {
-        Ok(address) => !address.is_loopback() && !address.is_unspecified(),
-        Err(_) => !is_numeric(text) && !is_localhost(text),
-    }
+    !is_own(text) && (text.parse::<Ipv4Addr>().is_ok() || !is_numeric(text))
 }
 
 /// Returns whether a text is an IPv6 address of a server outside the pod. Programs differ in how they take such an
 /// address beside a port, so only a blueprint, which knows its programs, can name one.
 pub fn is_ipv6_server(text: &str) -> bool {
-    text.parse::<Ipv6Addr>().is_ok_and(|address| {
-        let mapped = address.to_ipv4_mapped();
-        !address.is_loopback() && !address.is_unspecified() && mapped.is_none()
-    })
+    !is_own(text)
+        && text.parse::<Ipv6Addr>().is_ok_and(|address| address.to_ipv4_mapped().is_none())
 }
 
 /// Returns whether resolvers take a name for an address, as `10.1.2.300`: no domain ends in digits only

@@ -92,25 +92,29 @@ pub struct Program {
 impl Program {
     /// Returns whether an app file may not add a variable.
     pub fn reserves(&self, variable: &str) -> bool {
-        self.reserved.iter().any(|reserved| match reserved.strip_suffix('*') {
-            Some(start) => variable.starts_with(start),
-            None => variable == reserved,
-        })
+        self.reserved.iter().any(|reserved| stands_for(reserved, variable))
     }
 
     /// Returns the reserved option that an argument sets.
     pub fn reserved_option(&self, argument: &str) -> Option<&str> {
         let option = argument.split('=').next().unwrap_or_default().replace('_', "-");
         let is_long = option.starts_with("--");
-        let sets = |reserved: &&String| match reserved.strip_suffix('*') {
-            Some(start) => option.starts_with(start),
-            None if reserved.starts_with("--") => {
-                is_long && option.len() > 2 && reserved.starts_with(&option)
-            }
+        let sets = |reserved: &&String| {
+            let is_shortened = is_long && option.len() > 2 && reserved.starts_with(&option);
             // The value of a short option may follow at once.
-            None => !is_long && option.starts_with(reserved.as_str()),
+            let has_value =
+                !is_long && !reserved.starts_with("--") && option.starts_with(reserved.as_str());
+            stands_for(reserved, &option) || is_shortened || has_value
         };
         self.reserved_args.iter().find(sets).map(String::as_str)
+    }
+}
+
+/// Returns whether a pattern stands for a name: the name itself, or with `*` at its end each name with that beginning.
+pub fn stands_for(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
     }
 }
 

@@ -36,7 +36,7 @@ fn is_inside(path: &str, outer: &str) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Returns what is wrong with a path by itself, and what to write.
+/// Returns why a path cannot be used in any app, and what to write.
 fn alone(path: &str) -> Option<(String, String)> {
     let steps: Vec<&str> =
         path.split('/').filter(|step| !step.is_empty() && *step != ".").collect();
